@@ -4,37 +4,108 @@
 ///
 /// With one user it is an ordinary queue. Once it has grown, adding an element allocates nothing.
 package struct FairQueue<Element> {
-    /// The elements of one user. Those before `head` have been taken.
+    /// Where an element stands, for who may leave the queue again.
+    package struct Ticket: Sendable {
+        fileprivate let uid: UInt32
+        fileprivate let number: Int
+    }
+
+    /// The elements of one user. Those before `head` have been taken, and others behind it may have left: their places are empty until
+    /// there are many, so that leaving moves nobody.
     ///
-    /// `Deque` of swift-collections would do the same; it adds 240 KB to a program and takes 14 s to build (1.6.0,
-    /// Swift 6.3).
+    /// `Deque` of swift-collections would do the same for elements that do not leave; it adds 240 KB to a program and takes 14 s to
+    /// build (1.6.0, Swift 6.3).
     private struct UserQueue {
+        struct Place {
+            /// Grows from place to place.
+            let number: Int
+            var element: Element?
+        }
+
         var uid: UInt32
-        var elements: [Element?] = []
-        var head = 0
+        /// There is an element at `head` if there is any.
+        private var places: [Place] = []
+        private var head = 0
+        private(set) var count = 0
+        private var lastNumber = 0
+        private static var emptyCountMax: Int { 1_024 }
 
-        var count: Int { elements.count - head }
+        init(uid: UInt32) { self.uid = uid }
 
-        mutating func append(_ element: Element) { elements.append(element) }
+        var first: Element? { count > 0 ? places[head].element : nil }
+
+        mutating func append(_ element: Element) -> Int {
+            lastNumber += 1
+            places.append(Place(number: lastNumber, element: element))
+            count += 1
+            return lastNumber
+        }
 
         mutating func prepend(_ element: Element) {
-            if head == 0 { return elements.insert(element, at: 0) }
+            let place = Place(
+                number: (head < places.count ? places[head].number : lastNumber + 1) - 1, element: element)
+            count += 1
+            if head == 0 { return places.insert(place, at: 0) }
             head -= 1
-            elements[head] = element
+            places[head] = place
         }
 
         mutating func popFirst() -> Element? {
-            guard head < elements.count else { return nil }
-            let element = elements[head].take()
-            head += 1
-            if head == elements.count {
-                elements.removeAll(keepingCapacity: true)
-                head = 0
-            } else if head >= 1_024 {
-                elements.removeFirst(head)
+            guard count > 0 else { return nil }
+            return take(at: head)
+        }
+
+        mutating func remove(_ number: Int, where isMeant: (Element) -> Bool) -> Element? {
+            var (low, high) = (head, places.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if places[middle].number < number { low = middle + 1 } else { high = middle }
+            }
+            guard low < places.count, places[low].number == number, let element = places[low].element, isMeant(element)
+            else {
+                return nil
+            }
+            return take(at: low)
+        }
+
+        func contains(where isMeant: (Element) -> Bool) -> Bool {
+            places[head...].contains { $0.element.map(isMeant) ?? false }
+        }
+
+        mutating func removeFirst(where isMeant: (Element) -> Bool) -> Element? {
+            places[head...].firstIndex { $0.element.map(isMeant) ?? false }.flatMap { take(at: $0) }
+        }
+
+        mutating func keep(where isWanted: (Element) -> Bool) {
+            for index in places.indices[head...] {
+                if let element = places[index].element, !isWanted(element) { _ = take(at: index, cleansUp: false) }
+            }
+            cleanUp()
+        }
+
+        mutating func removeAll() {
+            places.removeAll(keepingCapacity: true)
+            (head, count) = (0, 0)
+        }
+
+        private mutating func take(at index: Int, cleansUp: Bool = true) -> Element? {
+            let element = places[index].element.take()
+            if element != nil { count -= 1 }
+            if cleansUp { cleanUp() }
+            return element
+        }
+
+        private mutating func cleanUp() {
+            if count == 0 { return removeAll() }
+            while places[head].element == nil { head += 1 }
+            if head >= Self.emptyCountMax {
+                places.removeFirst(head)
                 head = 0
             }
-            return element
+            if places.count - head > 2 * count + Self.emptyCountMax {
+                places = places[head...].filter { $0.element != nil }
+                head = 0
+            }
         }
     }
 
@@ -55,13 +126,15 @@ package struct FairQueue<Element> {
     }
 
     package func contains(where isMeant: (Element) -> Bool) -> Bool {
-        queues.contains { queue in queue.elements[queue.head...].contains { $0.map(isMeant) ?? false } }
+        queues.contains { $0.contains(where: isMeant) }
     }
 
     /// Adds an element after the others of its user.
-    package mutating func append(_ element: Element, of uid: UInt32) {
-        queues[queue(of: uid)].append(element)
+    @discardableResult
+    package mutating func append(_ element: Element, of uid: UInt32) -> Ticket {
+        let number = queues[queue(of: uid)].append(element)
         count += 1
+        return Ticket(uid: uid, number: number)
     }
 
     /// Puts an element back in front of the others of its user.
@@ -72,8 +145,7 @@ package struct FairQueue<Element> {
 
     /// The element that is taken next.
     package var first: Element? {
-        guard count > 0 else { return nil }
-        return queues[turn].elements[queues[turn].head]
+        count > 0 ? queues[turn].first : nil
     }
 
     /// Takes the next element: the turn goes to the next user.
@@ -92,11 +164,10 @@ package struct FairQueue<Element> {
     /// Keeps only the elements that satisfy the predicate.
     package mutating func keep(where isWanted: (Element) -> Bool) {
         for index in queues.indices.reversed() {
-            let kept = queues[index].elements[queues[index].head...].filter { $0.map(isWanted) ?? false }
-            count -= queues[index].count - kept.count
-            queues[index].elements = kept
-            queues[index].head = 0
-            if kept.isEmpty { close(queue: index) }
+            let before = queues[index].count
+            queues[index].keep(where: isWanted)
+            count -= before - queues[index].count
+            if queues[index].count == 0 { close(queue: index) }
         }
     }
 
@@ -113,18 +184,28 @@ package struct FairQueue<Element> {
     /// Takes the first element that satisfies the predicate, out of turn.
     package mutating func remove(where isWanted: (Element) -> Bool) -> Element? {
         for index in queues.indices {
-            let queue = queues[index]
-            guard
-                let place = queue.elements[queue.head...].firstIndex(where: { element in
-                    if let element { isWanted(element) } else { false }
-                })
-            else { continue }
-            let element = queues[index].elements.remove(at: place)
-            count -= 1
-            if queues[index].count == 0 { close(queue: index) }
-            return element
+            guard let element = queues[index].removeFirst(where: isWanted) else { continue }
+            return left(element, queue: index)
         }
         return nil
+    }
+
+    /// Takes an element out of turn: many may leave at once, and looking for each among all others would take long.
+    /// - Parameters:
+    ///   - ticket: of the element, which may have been taken meanwhile.
+    ///   - isMeant: whether what stands there is that element.
+    /// - Returns: the element; `nil` if it is not there any more.
+    package mutating func remove(_ ticket: Ticket, where isMeant: (Element) -> Bool) -> Element? {
+        guard let index = queues.firstIndex(where: { $0.uid == ticket.uid }),
+            let element = queues[index].remove(ticket.number, where: isMeant)
+        else { return nil }
+        return left(element, queue: index)
+    }
+
+    private mutating func left(_ element: Element, queue index: Int) -> Element {
+        count -= 1
+        if queues[index].count == 0 { close(queue: index) }
+        return element
     }
 
     private mutating func pop(queue index: Int) -> Element? {
@@ -137,11 +218,7 @@ package struct FairQueue<Element> {
     }
 
     private mutating func close(queue index: Int) {
-        if queues.count == 1 {
-            queues[0].elements.removeAll(keepingCapacity: true)
-            queues[0].head = 0
-            return
-        }
+        if queues.count == 1 { return queues[0].removeAll() }
         queues.remove(at: index)
         if index < turn { turn -= 1 }
         if turn >= queues.count { turn = 0 }

@@ -236,7 +236,7 @@ public final class SQLiteDatabase: Database {
                 return true
             }
             state.delayedReadCount += 1
-            state.longReadWaiters.append(waiter, of: uid)
+            waiter.execution.longReadTicket = state.longReadWaiters.append(waiter, of: uid)
             return false
         }
     }
@@ -297,7 +297,10 @@ public final class SQLiteDatabase: Database {
     /// Leaves the queue for long reads.
     /// - Returns: false if the execution does not wait any more.
     func stopWaitingForLongRead(_ execution: SQLiteExecution) -> Bool {
-        state.withLock { $0.longReadWaiters.remove { $0.execution === execution } != nil }
+        state.withLock { state in
+            execution.longReadTicket.map { state.longReadWaiters.remove($0) { $0.execution === execution } != nil }
+                ?? false
+        }
     }
 
     /// Returns a reader, which is closed if more are idle than needed.

@@ -59,6 +59,8 @@ final class SQLiteExecution: @unchecked Sendable {
     @exclusivity(unchecked) var interruptTarget: SQLiteConnection?
     /// Its wait for the write lock; used on the loop only.
     @exclusivity(unchecked) var wait = WriteWait()
+    /// Its place among the reads that wait; used on the loop only.
+    @exclusivity(unchecked) var longReadTicket: FairQueue<SQLiteDatabase.LongReadWaiter>.Ticket?
     /// What keeps its client's writes in order; used on the loop only.
     @exclusivity(unchecked) var order = ClientOrder()
     /// A batch, which has a transaction of its own; set when it joins the write queue, since the writer asks it of what may

@@ -49,18 +49,32 @@ import Testing
         #expect(queue.count == 1)
     }
 
+    /// Each of them would be looked for among all others, if it had to be looked for.
+    @Test func manyLeaveAtOnce() {
+        var queue = FairQueue<Int>()
+        let tickets = (0..<100_000).map { queue.append($0, of: 1) }
+        let time = ProcessorTime.seconds {
+            for (index, ticket) in tickets.enumerated() where index % 1_000 != 0 {
+                if queue.remove(ticket, where: { $0 == index }) != index { fatalError("it was there") }
+            }
+        }
+        #expect(queue.count == 100 && time < 2 * Double(Patience.factor))
+        #expect((0..<100).allSatisfy { queue.popFirst() == $0 * 1_000 } && queue.popFirst() == nil)
+    }
+
     /// Against a model that is slow and plain.
     @Test(arguments: 0..<20 as Range<UInt64>) func ordersOfEachUserAreKept(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var queue = FairQueue<[Int]>()
         var model: [UInt32: [[Int]]] = [:]
         var serial = 0
+        var tickets: [[Int]: FairQueue<[Int]>.Ticket] = [:]
         for _ in 0..<5_000 {
             let uid = UInt32.random(in: 0..<5, using: &generator)
             switch Int.random(in: 0..<10, using: &generator) {
             case 0..<5:
                 serial += 1
-                queue.append([Int(uid), serial], of: uid)
+                tickets[[Int(uid), serial]] = queue.append([Int(uid), serial], of: uid)
                 model[uid, default: []].append([Int(uid), serial])
             case 5:
                 serial += 1
@@ -68,7 +82,12 @@ import Testing
                 model[uid, default: []].insert([Int(uid), serial], at: 0)
             case 6:
                 let wanted = model[uid]?.randomElement(using: &generator)
-                #expect(queue.remove { $0 == wanted } == wanted)
+                if let wanted, let ticket = tickets[wanted] {
+                    #expect(queue.remove(ticket) { $0 == wanted } == wanted)
+                    #expect(queue.remove(ticket) { $0 == wanted } == nil)
+                } else {
+                    #expect(queue.remove { $0 == wanted } == wanted)
+                }
                 model[uid]?.removeAll { $0 == wanted }
             case 7:
                 let taken = queue.popFirst { $0 == uid }

@@ -18,10 +18,10 @@ struct Grant {
 
 /// The right by which a session was opened.
 enum SessionRight {
-    /// A configured database, and what its client may do with it.
-    case database(CatalogEntry, DatabaseAccess)
+    /// A configured database, what its client may do with it, and where it was when the session was opened, with which that stays.
+    case database(CatalogEntry, DatabaseAccess, opened: any DatabaseLocation)
     /// A URL of the client's.
-    case url
+    case url(any DatabaseLocation)
     /// A new memory database, which everybody may have.
     case none
 }
@@ -149,7 +149,9 @@ extension Connection {
                 let isCheck = !operation.isStatement && operation.transfer == nil
                 guard let name = operation.databaseName, !isMonitor || !isCheck else { continue }
                 let former: DatabaseAccess = operation.mayWrite ? .readWrite : .readOnly
-                guard let entry = renewed(former, on: name), let grant = grant(entry) else {
+                guard let entry = renewed(former, on: name), let grant = grant(entry),
+                    operation.location.map({ mayStay($0, grant, former) }) ?? true
+                else {
                     stop(operation, .accessRevoked)
                     continue
                 }
@@ -165,10 +167,29 @@ extension Connection {
     func renewed(_ right: SessionRight) -> SessionRight? {
         switch right {
         case .none: right
-        case .url: mayOpenURLs ? right : nil
-        case .database(let entry, let former):
-            renewed(former, on: entry.configuration.name).map { .database($0, former) }
+        case .url(let location): mayOpenURLs && mayStay(location, nil, .readWrite) ? right : nil
+        case .database(let entry, let former, let opened):
+            renewed(former, on: entry.configuration.name).flatMap { entry in
+                mayStay(opened, grant(entry), former) ? .database(entry, former, opened: opened) : nil
+            }
         }
+    }
+
+    /// Whether the client may go on with a database that it has open. Its name may have come to mean another one, and the database
+    /// may have another name by now, with other users.
+    /// - Parameters:
+    ///   - location: of what is open.
+    ///   - grant: by its name, which may mean something else; `nil` without a name.
+    ///   - former: what the client may do with it.
+    /// - Returns: false if it is kept from the client by now.
+    private func mayStay(_ location: any DatabaseLocation, _ grant: Grant?, _ former: DatabaseAccess) -> Bool {
+        if isSuperuser || grant?.database.location.isSame(as: location) == true { return true }
+        let entries = context.databases.entries(at: location)
+        // Of a database without a name, nobody has said who may use it.
+        return entries.isEmpty
+            || entries.contains { entry in
+                self.grant(entry).map { !$0.isReadOnly || former == .readOnly } ?? false
+            }
     }
 
     private func renewed(_ former: DatabaseAccess, on name: String) -> CatalogEntry? {

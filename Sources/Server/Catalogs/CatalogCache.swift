@@ -30,27 +30,32 @@ struct CachedCatalog: Sendable {
 ///
 /// - Thread: any.
 final class CatalogCache: Sendable {
-    /// Who waits for another's filling.
-    struct Waiter: Sendable {
-        var number: UInt64
-        var wake: @Sendable () -> Void
-    }
-
     /// Users do not wait for one another: each has his statements run in his own turn, which may be long in coming.
     private struct Filling: Hashable {
         var key: CatalogKey
         var uid: UInt32
     }
 
+    /// A filling under way.
+    private struct Work {
+        /// Fillings are numbered in the order in which they begin.
+        let number: UInt64
+        /// Who waits for it, by number.
+        var waiters: [UInt64: @Sendable () -> Void] = [:]
+    }
+
     private struct Entry {
         var catalog: CachedCatalog
+        /// The number of its filling.
+        var filling: UInt64
         var lastUse: UInt64
     }
 
     private struct State {
         var entries: [CatalogKey: Entry] = [:]
-        /// Those that are being filled, and who waits.
-        var fillings: [Filling: [Waiter]] = [:]
+        /// Those that are being filled.
+        var fillings: [Filling: Work] = [:]
+        var lastFilling: UInt64 = 0
         var byteCount = 0
         var peak = 0
         var lastUse: UInt64 = 0
@@ -73,10 +78,17 @@ final class CatalogCache: Sendable {
 
     private let state = Mutex(State())
 
+    /// The number of the last filling that has begun.
+    var lastFilling: UInt64 { state.withLock { $0.lastFilling } }
+
     /// The catalog of a key, whether or not it still holds.
-    func find(_ key: CatalogKey) -> CachedCatalog? {
+    /// - Parameters:
+    ///   - key: whose catalog.
+    ///   - filling: where it has to be read anew, the last filling that had begun when that was asked for.
+    /// - Returns: the catalog; `nil` if there is none.
+    func find(_ key: CatalogKey, behind filling: UInt64? = nil) -> CachedCatalog? {
         state.withLock { state in
-            guard let entry = state.entries[key] else { return nil }
+            guard let entry = state.entries[key], filling.map({ entry.filling > $0 }) ?? true else { return nil }
             state.lastUse += 1
             state.entries[key]?.lastUse = state.lastUse
             return entry.catalog
@@ -100,33 +112,35 @@ final class CatalogCache: Sendable {
         let filling = Filling(key: key, uid: uid)
         return state.withLock { state in
             guard state.fillings[filling] != nil else {
-                state.fillings[filling] = []
+                state.lastFilling += 1
+                state.fillings[filling] = Work(number: state.lastFilling)
                 return nil
             }
             state.lastWaiter += 1
-            state.fillings[filling]?.append(Waiter(number: state.lastWaiter, wake: wake))
+            state.fillings[filling]?.waiters[state.lastWaiter] = wake
             return state.lastWaiter
         }
     }
 
     func stopWaiting(_ number: UInt64, for key: CatalogKey, of uid: UInt32) {
-        state.withLock { $0.fillings[Filling(key: key, uid: uid)]?.removeAll { $0.number == number } }
+        state.withLock { $0.fillings[Filling(key: key, uid: uid)]?.waiters[number] = nil }
     }
 
     /// Ends a filling, with a catalog to be kept if there is one, and lets those look again who wait.
     func endFilling(_ key: CatalogKey, for uid: UInt32, _ catalog: CachedCatalog?, byteCountMax: Int) {
-        let waiters = state.withLock { state in
+        let waiters = state.withLock { state -> [UInt64: @Sendable () -> Void] in
+            guard let work = state.fillings.removeValue(forKey: Filling(key: key, uid: uid)) else { return [:] }
             if let catalog {
                 state.remove(key)
                 state.lastUse += 1
-                state.entries[key] = Entry(catalog: catalog, lastUse: state.lastUse)
+                state.entries[key] = Entry(catalog: catalog, filling: work.number, lastUse: state.lastUse)
                 state.byteCount += catalog.index.byteCount
                 state.shrink(to: byteCountMax)
                 state.peak = max(state.peak, state.byteCount)
             }
-            return state.fillings.removeValue(forKey: Filling(key: key, uid: uid)) ?? []
+            return work.waiters
         }
-        for waiter in waiters { waiter.wake() }
+        for wake in waiters.values { wake() }
     }
 
     // MARK: What does not hold any more

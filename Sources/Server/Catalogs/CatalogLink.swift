@@ -56,6 +56,8 @@ final class CatalogLink: DatabaseLink {
     private var namespaces: [String] = []
     private var fingerprint = ""
     private var doubts: UInt64 = 0
+    /// Where it is to be read anew, the last filling that had begun when that was asked for.
+    private var refreshBehind: UInt64?
     /// This request fills the catalog of the key.
     private var filling: CatalogFilling?
     private var rows: CatalogRows?
@@ -137,6 +139,7 @@ final class CatalogLink: DatabaseLink {
         stage = .idle
         rows = nil
         charge = nil
+        refreshBehind = nil
         settle(.ended)
         operation = nil
     }
@@ -154,7 +157,9 @@ final class CatalogLink: DatabaseLink {
 
     private func begin() {
         doubts = cache.doubts(of: origin.link.databaseName)
-        if !wanted.refresh, let known = cache.find(key), known.doubts == doubts, isTrusted(known) {
+        // What is filled for one who wants it read anew does for all who wanted it before that began.
+        if wanted.refresh, refreshBehind == nil { refreshBehind = cache.lastFilling }
+        if let known = cache.find(key, behind: refreshBehind), known.doubts == doubts, isTrusted(known) {
             return serve(known.index)
         }
         guard origin.session != nil, let text = origin.source.namespaceText else {
@@ -202,9 +207,10 @@ final class CatalogLink: DatabaseLink {
 
     private func compare() {
         let contentNumber = origin.database?.contentNumber ?? 0
-        let mayBelieve = !wanted.refresh && origin.source.mayBelieveFingerprint(of: namespaces)
+        let mayBelieve = origin.source.mayBelieveFingerprint(of: namespaces)
         for key in [key, sharedKey].compactMap({ $0 }) where mayBelieve {
-            guard let known = cache.find(key), known.fingerprint == fingerprint, known.contentNumber == contentNumber,
+            guard let known = cache.find(key, behind: refreshBehind), known.fingerprint == fingerprint,
+                known.contentNumber == contentNumber,
                 known.doubts == doubts,
                 !wanted.definitions || known.index.hasDefinitions
             else { continue }

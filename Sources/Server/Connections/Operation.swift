@@ -21,6 +21,8 @@ final class Operation: StatementRun, @unchecked Sendable {
     @exclusivity(unchecked) var connection: Connection?
     @exclusivity(unchecked) var session: Session?
     @exclusivity(unchecked) var link: (any DatabaseLink)?
+    /// Where its database is, without a session.
+    @exclusivity(unchecked) var location: (any DatabaseLocation)?
     /// Under which its database is counted.
     @exclusivity(unchecked) var databaseNumber = DatabaseFigures.none
     /// How long the daemon has worked on it.
@@ -145,6 +147,7 @@ final class Operation: StatementRun, @unchecked Sendable {
         connection = nil
         session = nil
         link = nil
+        location = nil
         databaseNumber = DatabaseFigures.none
         timer = nil
         progress = .idle

@@ -39,7 +39,9 @@ final class Session {
     }
 
     /// Under which what is done in it is counted.
-    var databaseNumber: Int { if case .database(let entry, _) = right { entry.number } else { DatabaseFigures.adHoc } }
+    var databaseNumber: Int {
+        if case .database(let entry, _, _) = right { entry.number } else { DatabaseFigures.adHoc }
+    }
 
     /// Takes the next request if none runs.
     func next() -> Operation? {

@@ -41,7 +41,7 @@ extension Connection {
     func namedRoute(_ target: Target) throws(RequestError) -> (Route, (any Database)?) {
         guard target.session == nil else {
             let route = try route(target)
-            guard case .database(let entry, let access) = route.session?.right else { return (route, nil) }
+            guard case .database(let entry, let access, _) = route.session?.right else { return (route, nil) }
             return (route, Grant(entry: entry, access: access).database)
         }
         let grant = try findDatabase(target.database)
@@ -51,7 +51,7 @@ extension Connection {
     /// In a session of which the engine tells nothing that others do not see: the database, as for a request without a session.
     private func ownGrant(_ route: Route) -> Grant? {
         guard let session = route.session, session.link.engine.catalog?.needsOwnConnection == true,
-            case .database(let entry, let access) = session.right
+            case .database(let entry, let access, _) = session.right
         else { return nil }
         return Grant(entry: entry, access: access)
     }

@@ -79,7 +79,7 @@ extension Connection {
         }
         let route = try route(target)
         var place = CompletionPlace(engine: route.link.engine, session: route.session?.name)
-        if case .database(let entry, let access) = route.session?.right {
+        if case .database(let entry, let access, _) = route.session?.right {
             place.grant = Grant(entry: entry, access: access)
         }
         return place

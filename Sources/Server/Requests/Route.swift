@@ -13,6 +13,8 @@ extension Connection {
         var milliseconds: Int64
         /// Under which it is counted.
         var databaseNumber: Int
+        /// Of a request without a session: a reload looks whether the client may still use what is there.
+        var location: (any DatabaseLocation)?
     }
 
     func route(_ target: Target) throws(RequestError) -> Route {
@@ -21,7 +23,7 @@ extension Connection {
                 throw sessionNotFound(name)
             }
             let (milliseconds, number) =
-                if case .database(let entry, _) = session.right {
+                if case .database(let entry, _, _) = session.right {
                     (entry.statementTimeMillisecondsMax, entry.number)
                 } else {
                     (context.limits.statementTimeMillisecondsMax, DatabaseFigures.adHoc)
@@ -36,7 +38,8 @@ extension Connection {
     func route(by grant: Grant) -> Route {
         Route(
             link: context.link(by: grant), session: nil, mayWrite: !grant.isReadOnly,
-            milliseconds: grant.entry.statementTimeMillisecondsMax, databaseNumber: grant.entry.number)
+            milliseconds: grant.entry.statementTimeMillisecondsMax, databaseNumber: grant.entry.number,
+            location: grant.database.location)
     }
 
     /// Sets the link and the limits of an operation.
@@ -45,6 +48,7 @@ extension Connection {
         operation.session = route.session
         operation.mayWrite = route.mayWrite
         operation.databaseNumber = route.databaseNumber
+        operation.location = route.location
         operation.timeLimit = route.milliseconds
         operation.clock.timeoutMilliseconds = Self.timeout(wanted, limit: route.milliseconds)
     }

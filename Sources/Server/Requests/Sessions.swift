@@ -55,7 +55,7 @@ extension Connection {
 
         init(_ grant: Grant) {
             database = grant.database
-            right = .database(grant.entry, grant.access)
+            right = .database(grant.entry, grant.access, opened: grant.database.location)
             isReadOnly = grant.isReadOnly
         }
 
@@ -142,7 +142,7 @@ extension Connection {
             guard mayOpenURLs else { throw urlDenied() }
             // A configured database has its own rules, however it is named.
             let entries = context.databases.entries(at: location)
-            if entries.isEmpty { return SessionTarget(try adHocDatabase(at: location), .url) }
+            if entries.isEmpty { return SessionTarget(try adHocDatabase(at: location), .url(location)) }
             let grants = entries.compactMap(grant)
             guard let grant = grants.first(where: { !$0.isReadOnly }) ?? grants.first else { throw urlDenied() }
             return SessionTarget(grant).readOnly(ifSaidBy: location)
@@ -156,8 +156,8 @@ extension Connection {
         let entry = context.databases.entries.first {
             $0.database.location.isSame(as: location) && $0.access == .readWrite
         }
-        if let entry { return SessionTarget(entry.database, .url) }
-        return SessionTarget(try adHocDatabase(at: location), .url)
+        if let entry { return SessionTarget(entry.database, .url(location)) }
+        return SessionTarget(try adHocDatabase(at: location), .url(location))
     }
 
     /// A path may have 4,096 bytes (PATH_MAX), each of which may be written with three. To read a URL of megabytes took a loop half a

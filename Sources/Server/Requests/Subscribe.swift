@@ -40,7 +40,7 @@ extension Connection {
             guard let source = database.changes else {
                 throw database.channels == nil ? Self.tellsNothing(engine) : Self.tellsOnlyChannels(engine)
             }
-            return SubscriptionLink(inner, source, SubscriptionWish(content), context)
+            return SubscriptionLink(inner, source, SubscriptionWish(content), context, account)
         }
         guard let source = database.channels else { throw Self.hasNoChannels(engine) }
         for name in wish.names {

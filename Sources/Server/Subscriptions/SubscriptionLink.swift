@@ -19,6 +19,9 @@ struct SubscriptionWish {
         delayMilliseconds = request.delayMilliseconds
     }
 
+    /// Bytes of memory that the names take: a short one in a set takes 127.
+    var byteCount: Int { relations?.reduce(0) { $0 + 112 + $1.utf8.count } ?? 0 }
+
     /// The names that are wanted among those.
     func wanted(of names: [String]) -> [String] {
         guard let relations else { return names }
@@ -50,6 +53,8 @@ final class SubscriptionLink: ListeningLink {
     private let source: any ChangeSource
     private let wish: SubscriptionWish
     private let context: LoopContext
+    /// For the names, for as long as it listens.
+    private let charge: AccountCharge
     /// Made at the start: what is refused before has registered nothing.
     private lazy var others = LoopSubscriptions.of(source, on: context)
     private var stage = Stage.idle
@@ -58,11 +63,16 @@ final class SubscriptionLink: ListeningLink {
     private var number: UInt64 = 0
     private lazy var delay = DelayTimer { [unowned self] in delayIsOver() }
 
-    init(_ inner: any DatabaseLink, _ source: any ChangeSource, _ wish: SubscriptionWish, _ context: LoopContext) {
+    init(
+        _ inner: any DatabaseLink, _ source: any ChangeSource, _ wish: SubscriptionWish, _ context: LoopContext,
+        _ account: UserAccount
+    ) {
         self.inner = inner
         self.source = source
         self.wish = wish
         self.context = context
+        charge = AccountCharge(account)
+        charge.set(wish.byteCount)
     }
 
     // MARK: As a link

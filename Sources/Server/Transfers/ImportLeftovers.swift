@@ -41,7 +41,7 @@ struct ImportLeftovers: Equatable {
         case .none: hasTable ? "The table was made, and stays without rows of the file." : nil
         case .committed(let count):
             (count == 1 ? "The row before it is in the table" : "The \(count) rows before it are in the table")
-                + (isOutcomeKnown ? "." : "; of those behind it is not known.")
+                + (isOutcomeKnown ? "." : "; of those behind them it is not known.")
         case .inTransaction(let count):
             count == 1 ? "The transaction has the row before it." : "The transaction has the \(count) rows before it."
         case .rolledBack: "The transaction was rolled back, with all rows of it."

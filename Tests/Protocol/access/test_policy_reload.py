@@ -118,3 +118,45 @@ def test_a_wave_of_reloads_under_load(policy):
     assert seen <= {"query_response", "db_connect_response", "database_not_found", "permission_denied", "limit_exceeded"}, seen
     assert "query_response" in seen and "database_not_found" in seen
     alice.settle()
+
+
+# A database that comes to belong to others
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["given away", "kept"])
+def test_what_is_open_on_a_file_that_others_have_now_ends(policy, directory, stays):
+    """The name means another file, and that file has another name: the rules of both count."""
+    here = policy(rules())
+    alice, bob = here.connect(ALICE), here.connect(BOB)
+    table(alice, "shop")
+    session = alice.session(database="shop")
+    page = alice.send_query(counting(1000), database="shop", page_rows=10)
+    assert len(alice.receive_for(page).data["rows"]) == 10
+    users = f'"{BOB}", "{ALICE}"' if stays else f'"{BOB}"'
+    here.reload(rules().replace("shop.db", "new.db") + f'[databases.other]\nurl = "sqlite:{{0}}/shop.db"\nusers = [{users}]\n')
+    bob.query("INSERT INTO t VALUES (9, 'of bob')", database="other")
+    if stays:
+        assert alice.query("SELECT count(*) FROM t", session=session).value == 3
+        alice.call("cancel", {"request": page})
+    else:
+        for sql in ("SELECT * FROM t", "DELETE FROM t"):
+            assert alice.query_fails(sql, session=session)["code"] in ("session_not_found", "permission_denied")
+        ended = alice.receive_for(page)
+        assert ended.type == "error" and ended.data["code"] == "permission_denied", ended
+    assert bob.query("SELECT count(*) FROM t", database="other").value == 3
+    # The name is hers as before.
+    assert alice.query("SELECT count(*) FROM sqlite_schema", database="shop").value == 0
+
+
+def test_a_session_by_a_url_ends_when_its_file_is_given_to_others(policy, directory):
+    base = f'[access]\nad_hoc_users = ["{ALICE}"]\n'
+    here = policy(base)
+    alice, bob = here.connect(ALICE), here.connect(BOB)
+    session = alice.session(url=f"sqlite:{directory}/a.db")
+    alice.query("CREATE TABLE t(x)", session=session)
+    other = alice.session(url=f"sqlite:{directory}/b.db")
+    here.reload(base + f'[databases.y]\nurl = "sqlite:{{0}}/a.db"\nusers = ["{BOB}"]\n')
+    bob.query("INSERT INTO t VALUES (1)", database="y")
+    assert alice.query_fails("SELECT * FROM t", session=session)["code"] in ("session_not_found", "permission_denied")
+    assert alice.query("SELECT 1", session=other).value == 1
+    assert bob.query("SELECT count(*) FROM t", database="y").value == 1
