@@ -175,8 +175,8 @@ def test_closed_errors_are_no_descriptor_of_the_connection(daemon):
 @pytest.mark.parametrize("arguments, status, hint", [
     (["-d", "nowhere", "SELECT 1"], 1, "list_databases ('litebase databases') names those that you may open."),
     (["SELECT ?, ?", "1"], 1, "Give one value for each placeholder of the statement."),
-    (["--read-only", "CREATE TABLE never(x)"], 1, "Either you may only read here (the list of databases says so, or you asked "
-                                                  "for it), or the daemon may not write the file and its directory."),
+    (["--read-only", "CREATE TABLE never(x)"], 1, "Either you may only read here (the list of databases says so, you asked "
+                                                  "for it, or it is an export), or the daemon may not write the file and its directory."),
     (["SELECT zeroblob(100000000)"], 75, "Take parts of it with substr(), or raise limits.row_bytes_max."),
     (["--url", "some:/path.db", "SELECT 1"], 1, "Use sqlite:/absolute/path, sqlite::memory:, postgresql://, mysql:// or "
                                                 "redis://HOST/DATABASE."),

@@ -283,7 +283,7 @@ def test_copy_at_a_terminal(terminal):
     assert "skipped" not in shell.expect(r"COPY … FROM stdin is for scripts[\s\S]*?pg> ")[0]
     shell.type("COPY pg_class TO stdout;\n")
     hint = shell.expect(r"hint: ([\s\S]*?)pg> ")[1]
-    assert "SELECT" in hint and "param_rows" not in hint
+    assert "litebase export" in hint and "param_rows" not in hint
 
 
 # What people know from other clients

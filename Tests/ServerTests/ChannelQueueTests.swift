@@ -51,6 +51,15 @@ struct ChannelQueueTests {
         #expect(told3 == ["\(count + 11)"])
     }
 
+    /// For who does not read, a connection that is lost again and again is one gap.
+    @Test func gapsBehindEachOtherAreOne() {
+        var queue = ChannelQueue()
+        queue.append(message(1), 1) { _ in true }
+        for number: UInt64 in 2...100_000 { queue.append(.gap(.connectionLost), number) { _ in true } }
+        let told = taken(&queue)
+        #expect(told == ["1", "connection_lost 100000"])
+    }
+
     @Test func aUserWithoutRoomMissesThem() {
         var queue = ChannelQueue()
         queue.append(message(1), 1) { _ in true }

@@ -300,7 +300,7 @@ def test_in_a_session(passing, directory, name):
     passing.query("BEGIN", session=session)
     with opened(written(directory, "a\n1\n1\n"), os.O_RDONLY) as descriptor:
         error = transfer_fails(passing, "import", descriptor, relation=name, session=session)
-    assert error["code"] == "constraint_violation" and "transaction has the 1 rows" in error["detail"]
+    assert error["code"] == "constraint_violation" and "transaction has the row before it" in error["detail"]
     passing.query("COMMIT", session=session)
     assert passing.query(f'SELECT a FROM "{name}"').rows == [["1"]]
     imported(passing, directory, "a\n5\n6\n", name, session=session, atomic=True)

@@ -40,3 +40,22 @@ def test_the_line_and_what_is_left(served, tmp_path, script, way, options):
         if way == "session":
             assert "The transaction was rolled back, with all rows of it." in error["detail"], error
         assert client.query("SELECT (SELECT count(*) FROM t) + (SELECT count(*) FROM other)", database="lite").value == 0
+
+
+def test_a_commit_that_is_refused_leaves_no_transaction(served, tmp_path):
+    """SQLite keeps the transaction whose deferred references are not met: the session has none of its own, and gets none."""
+    (tmp_path / "rows.csv").write_text("a,b\n1,7\n2,8\n")
+    with served.connect() as client:
+        hello(client)
+        client.query("CREATE TABLE parent(id INTEGER PRIMARY KEY)", database="lite")
+        client.query("CREATE TABLE t(a, b REFERENCES parent DEFERRABLE INITIALLY DEFERRED)", database="lite")
+        session = client.session(database="lite")
+        client.query("PRAGMA foreign_keys = ON", session=session)
+        with opened(tmp_path / "rows.csv", os.O_RDONLY) as descriptor:
+            error = transfer_fails(client, "import", descriptor, relation="t", session=session, atomic=True)
+        assert error["code"] == "constraint_violation", error
+        # Others write, and the session's next transaction has nothing of it.
+        client.query("INSERT INTO parent VALUES (1)", database="lite")
+        client.query("BEGIN", session=session)
+        client.query("COMMIT", session=session)
+        assert client.query("SELECT count(*) FROM t", database="lite").value == 0
