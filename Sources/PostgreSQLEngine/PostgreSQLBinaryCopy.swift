@@ -7,7 +7,6 @@
 // Source: https://www.postgresql.org/docs/15/sql-copy.html, Binary Format; the receive functions in src/backend/utils/adt
 
 internal import ByteBuffers
-internal import CNumbers
 internal import DatabaseContract
 internal import Tabular
 

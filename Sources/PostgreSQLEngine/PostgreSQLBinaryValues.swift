@@ -1,6 +1,7 @@
 // Values of PostgreSQL whose binary form is more than a number.
 
 internal import ByteBuffers
+internal import Tabular
 
 enum PostgreSQLBinaryValues {
     /// Of the usual form, 8-4-4-4-12 digits; `nil` for others that the server reads, too.
@@ -12,13 +13,7 @@ enum PostgreSQLBinaryValues {
                 guard byte == UInt8(ascii: "-") else { return nil }
                 continue
             }
-            let digit: UInt8
-            switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte - UInt8(ascii: "0")
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
-            case UInt8(ascii: "A")...UInt8(ascii: "F"): digit = byte - UInt8(ascii: "A") + 10
-            default: return nil
-            }
+            guard let digit = Hex.value(byte) else { return nil }
             value = value << 4 | UInt128(digit)
         }
         return value

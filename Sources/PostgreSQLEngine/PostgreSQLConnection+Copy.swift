@@ -52,7 +52,7 @@ struct PostgreSQLCopy: ~Copyable {
         origin = .rows(load)
         load.restart()
         let made = load.encoded as? CopyRows
-        isChecked = made?.isChecked == true
+        isChecked = made?.statement != nil
         if let made { made.take(&text, load.block) } else { text.append(load.block.view, load.rows) }
     }
 

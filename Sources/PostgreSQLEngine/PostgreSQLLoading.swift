@@ -58,9 +58,8 @@ final class CopyRows: EncodedRows, @unchecked Sendable {
     }
 
     var byteCount: Int { data.bytes.count }
+    /// That of the binary format, which looks behind the rows whether they were written as what they are.
     var statement: String? { binary?.statement }
-    /// Whether the statement looks behind the rows whether they were written as what they are.
-    var isChecked: Bool { binary != nil }
 
     /// Gives the data away. It is made anew for a second attempt.
     func take(_ taken: inout CopyText, _ block: RowBlock) {

@@ -284,8 +284,9 @@ public final class RowBlock: @unchecked Sendable {
     }
 }
 
-enum Hex {
-    static func value(_ byte: UInt8) -> UInt8? {
+public enum Hex {
+    /// What a hexadecimal digit of either case is; `nil` for another byte.
+    public static func value(_ byte: UInt8) -> UInt8? {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
         case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
